@@ -1,0 +1,1 @@
+"""From a filmed person to shards of face crops and audio windows."""

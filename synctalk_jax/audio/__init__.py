@@ -1,0 +1,1 @@
+"""Speech in, features out: pure functions of arrays, jitted, batched."""

@@ -1,0 +1,1 @@
+"""The networks; nothing here imports anything else of ours."""
