@@ -1,5 +1,7 @@
 """The mouth in the 478 points of the MediaPipe face mesh."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,8 +20,23 @@ _FOREHEAD = 10
 _CORNERS = (61, 291)
 
 
-def mouth_mask(landmarks: jax.Array, size: int) -> jax.Array:
+def mouth_bounds(landmarks: Any) -> tuple[Any, Any]:
   """The rectangle around the lips.
+
+  Args:
+    landmarks: [..., 478, 2], numpy or jax, x and y in pixels.
+
+  Returns:
+    Its upper left and lower right corner, [..., 2] each.
+  """
+  lips = landmarks[..., OUTER_LIPS, :]
+  low, high = lips.min(-2), lips.max(-2)
+  margin = _MARGIN * (high[..., :1] - low[..., :1])
+  return low - margin, high + margin
+
+
+def mouth_mask(landmarks: jax.Array, size: int) -> jax.Array:
+  """Marks the pixels whose centres lie in the rectangle around the lips.
 
   Args:
     landmarks: [B, 478, 2] float32, x and y in pixels of the picture.
@@ -28,10 +45,7 @@ def mouth_mask(landmarks: jax.Array, size: int) -> jax.Array:
   Returns:
     [B, size, size] float32, 1 inside.
   """
-  lips = landmarks[:, OUTER_LIPS]
-  low, high = jnp.min(lips, 1), jnp.max(lips, 1)
-  margin = _MARGIN * (high[:, :1] - low[:, :1])
-  low, high = low - margin, high + margin
+  low, high = mouth_bounds(landmarks)
   centres = jnp.arange(size) + 0.5
   inside = (centres >= low[..., None]) & (centres <= high[..., None])
   return (inside[:, 1, :, None] & inside[:, 0, None, :]).astype(jnp.float32)

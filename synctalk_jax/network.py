@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from synctalk_jax.audio.ave import AveEncoder
 from synctalk_jax.audio.windows import gather_rows, window_shape
 from synctalk_jax.masking import network_input
-from synctalk_jax.models.unet import UNet, level_sizes
+from synctalk_jax.models.unet import BORDER, UNet, level_sizes
 
 MODELS = ("unet",)
 
@@ -104,6 +104,11 @@ def build(spec: NetworkSpec, dtype: Any = jnp.float32) -> TalkingFace:
   return TalkingFace(
     spec.width, spec.audio_width, spec.audio["row_length"], dtype
   )
+
+
+def face_size(spec: NetworkSpec) -> int:
+  """Side of the drawn face in pixels: the crop without its border."""
+  return spec.crop_size - 2 * BORDER
 
 
 def example_inputs(spec: NetworkSpec, batch: int) -> tuple[Any, ...]:
