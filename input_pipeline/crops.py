@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-from scipy.signal import savgol_filter
 
 # The face mesh proper; the points after it are the irises.
 _FACE_POINTS = 468
@@ -150,6 +149,9 @@ def _savitzky_golay(values: np.ndarray) -> np.ndarray:
   window = min(_FILTER_FRAMES, len(values) - (len(values) + 1) % 2)
   if window <= _FILTER_ORDER:
     return values
+  # Imported here, or each worker that only cuts crops would wait a second.
+  from scipy.signal import savgol_filter
+
   return savgol_filter(values, window, _FILTER_ORDER, axis=0, mode="interp")
 
 

@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 import tqdm
 
+from input_pipeline.atomic_file import replacing
 from input_pipeline.demo_portrait import FACE_HEIGHT, PORTRAIT_SIZE
 from input_pipeline.demo_script import Sentence, SoundTrack, record_track
 from input_pipeline.demo_truth import UNITS, Truth, load_truth, save_truth
@@ -39,7 +40,6 @@ from input_pipeline.face_warp import TalkingFace
 from input_pipeline.head_motion import blink_curve, head_path
 from input_pipeline.video import VideoWriter
 from input_pipeline.visemes import mouth_curves
-from input_pipeline.work_folder import replacing
 
 FPS = 25
 TRAINING_SECONDS = 60.0
@@ -234,13 +234,13 @@ def _save_facts(speaker: DemoSpeaker, settings: dict) -> None:
       dataclasses.asdict(sentence) for sentence in speaker.sentences
     ],
   }
-  with replacing(speaker.folder / _FACTS, speaker.folder) as temporary:
+  with replacing(speaker.folder / _FACTS) as temporary:
     temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def _save_wav(path: Path, samples: np.ndarray, rate: int) -> None:
   with (
-    replacing(path, path.parent) as temporary,
+    replacing(path) as temporary,
     wave.open(str(temporary), "wb") as file,
   ):
     file.setnchannels(1)

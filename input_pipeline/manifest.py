@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from input_pipeline import schema
+from input_pipeline.atomic_file import replacing
 from input_pipeline.errors import InputError
 from input_pipeline.shards import FORMATS, Shard, sha256_of
 
@@ -149,10 +150,8 @@ def save(manifest: Manifest) -> None:
   fields = {"schema_version": schema.SCHEMA_VERSION}
   fields |= dataclasses.asdict(manifest)
   del fields["folder"]
-  path = manifest.folder / FILE_NAME
-  temporary = path.with_suffix(".part")
-  temporary.write_text(json.dumps(fields, indent=2) + "\n")
-  os.replace(temporary, path)
+  with replacing(manifest.folder / FILE_NAME) as temporary:
+    temporary.write_text(json.dumps(fields, indent=2) + "\n")
 
 
 def load(folder: str | os.PathLike) -> Manifest:
@@ -224,9 +223,8 @@ def save_index(path: Path, index: dict[str, SplitIndex]) -> str:
     for split, entry in index.items()
     for field, array in vars(entry).items()
   }
-  temporary = path.with_suffix(".part.npz")
-  np.savez(temporary, **arrays)
-  os.replace(temporary, path)
+  with replacing(path) as temporary, temporary.open("wb") as file:
+    np.savez(file, **arrays)
   return sha256_of(path)
 
 

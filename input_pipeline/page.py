@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jinja2
 
-from input_pipeline.work_folder import replacing
+from input_pipeline.atomic_file import replacing
 
 _TEMPLATE = """\
 <!doctype html>
@@ -245,5 +245,5 @@ def write_page(page: Page, path: Path) -> None:
   html = environment.from_string(_TEMPLATE).render(
     page=page, style=_STYLE, badges=("pass", "warn", "fail")
   )
-  with replacing(path, path.parent) as temporary:
+  with replacing(path) as temporary:
     temporary.write_text(html, encoding="utf-8")

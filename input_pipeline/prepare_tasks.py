@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 
 from input_pipeline import schema
+from input_pipeline.atomic_file import replacing
 from input_pipeline.crops import crop_face, to_crop
 from input_pipeline.landmarks import open_landmarker, track_faces
 from input_pipeline.shards import write_shard
 from input_pipeline.video import FrameReader, VideoIndex
-from input_pipeline.work_folder import replacing
 from synctalk_jax.audio.windows import frame_window
 
 # Levels this close to black or white count as clipped.

@@ -82,27 +82,27 @@ class Record:
   valid: bool
 
 
-def encode_crop(crop: np.ndarray) -> bytes:
-  """Packs a crop without loss.
+def encode_png(picture: np.ndarray) -> bytes:
+  """Packs a picture without loss.
 
   Args:
-    crop: [S, S, 3] uint8, RGB.
+    picture: [H, W, 3] uint8, RGB.
 
   Returns:
     A PNG file's bytes.
   """
   _, png = cv2.imencode(
-    ".png", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), _PNG_SETTINGS
+    ".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _PNG_SETTINGS
   )
   return png.tobytes()
 
 
-def decode_crop(png: bytes) -> np.ndarray:
-  """Unpacks `encode_crop`'s bytes into [S, S, 3] uint8, RGB."""
-  crop = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR_RGB)
-  if crop is None:
+def decode_png(png: bytes) -> np.ndarray:
+  """Unpacks `encode_png`'s bytes into [H, W, 3] uint8, RGB."""
+  picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR_RGB)
+  if picture is None:
     raise ValueError("its crop is no readable PNG")
-  return crop
+  return picture
 
 
 def encode(record: Record) -> bytes:
@@ -113,7 +113,7 @@ def encode(record: Record) -> bytes:
   """
   example = example_pb2.Example()
   feature = example.features.feature
-  feature["crop"].bytes_list.value.append(encode_crop(record.crop))
+  feature["crop"].bytes_list.value.append(encode_png(record.crop))
   for key in ("audio", "landmarks", "box"):
     feature[key].float_list.value.extend(getattr(record, key).ravel().tolist())
   feature["audio_starts"].int64_list.value.extend(record.audio_starts.tolist())
@@ -165,7 +165,7 @@ def _floats(feature: Any, *shape: int) -> np.ndarray:
 
 
 def _checked_crop(png: bytes, shapes: Shapes) -> np.ndarray:
-  crop = decode_crop(png)
+  crop = decode_png(png)
   expected = (shapes.crop_size, shapes.crop_size, 3)
   if crop.shape != expected:
     raise ValueError(f"crop is {crop.shape}, expected {expected}")

@@ -8,13 +8,13 @@ killed is continued by the next one with the same settings.
 import contextlib
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from input_pipeline import manifest as manifest_lib
+from input_pipeline.atomic_file import replacing
 from input_pipeline.errors import InputError
 from input_pipeline.manifest import FILE_NAME, INDEX_NAME, PROGRESS_NAME
 
@@ -63,18 +63,6 @@ class WorkFolder:
     shutil.rmtree(self.progress)
     if self._created:
       self.root.rmdir()
-
-
-@contextlib.contextmanager
-def replacing(path: Path, scratch: Path) -> Iterator[Path]:
-  """Gives a path in `scratch` that becomes `path` if the block succeeds."""
-  # Workers of a killed run may still be writing: names differ by process.
-  temporary = scratch / f"{path.name}.{os.getpid()}.part"
-  try:
-    yield temporary
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)
 
 
 def check_usable(root: Path) -> None:

@@ -1,7 +1,10 @@
 """From a config file and its overrides to checked values."""
 
+import difflib
 import inspect
+import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -47,17 +50,28 @@ def validate(config: ml_collections.ConfigDict, num_devices: int) -> None:
     InputError: names the key, what was found and what was expected.
   """
   values = flatten(config)
+  check_keys(values)
+  for key in flatten(default.get_config()):
+    if key not in values:
+      raise InputError(
+        f"the recipe has no config.{key}; start it from "
+        "configs.default.get_config()"
+      )
   for key, choices in _CHOICES.items():
     if values[key] not in choices:
       raise InputError(
         f"--config.{key}={values[key]!r}; expected one of: {', '.join(choices)}"
       )
   for key in _POSITIVE:
-    if values[key] <= 0:
+    if not 0 < values[key] < math.inf:
       raise InputError(f"--config.{key}={values[key]}; expected more than 0")
   for key in _NOT_NEGATIVE:
-    if values[key] < 0:
+    if not 0 <= values[key] < math.inf:
       raise InputError(f"--config.{key}={values[key]}; expected 0 or more")
+  if not 0 <= config.seed < 2**32:
+    raise InputError(
+      f"--config.seed={config.seed}; expected 0 <= seed < {2**32}"
+    )
   if not 0 <= values["train.ema_decay"] < 1:
     raise InputError(
       f"--config.train.ema_decay={values['train.ema_decay']}; expected 0 <= "
@@ -75,11 +89,31 @@ def validate(config: ml_collections.ConfigDict, num_devices: int) -> None:
   _validate_mesh(config, num_devices)
 
 
+def check_keys(keys: Iterable[str]) -> None:
+  """Refuses a key that does not exist.
+
+  Args:
+    keys: such as "train.lr".
+
+  Raises:
+    InputError: names the nearest key.
+  """
+  known = list(flatten(default.get_config()))
+  for key in keys:
+    if key not in known:
+      nearest = difflib.get_close_matches(key, known, 1, 0.0)[0]
+      raise InputError(
+        f"no config key {key!r}; the nearest is --config.{nearest}, python -m "
+        "synctalk_jax.train --help lists all"
+      )
+
+
 def _validate_mesh(config: ml_collections.ConfigDict, num_devices: int) -> None:
   fsdp, batch = config.mesh.fsdp, config.train.batch_size
   if num_devices % fsdp:
     raise InputError(
-      f"--config.mesh.fsdp={fsdp} does not divide the {num_devices} devices"
+      f"--config.mesh.fsdp={fsdp} does not divide the {num_devices} devices; "
+      "1 keeps the parameters whole on each"
     )
   data = num_devices // fsdp if config.mesh.data == -1 else config.mesh.data
   if data * fsdp != num_devices:
@@ -104,7 +138,7 @@ def compute_dtype(name: str) -> Any:
 
 
 def flatten(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """{"train.lr": 0.001, ...}, in the order of the defaults."""
+  """{"train.lr": 0.001, ...}, sorted by key."""
   flat = {}
   for key, value in config.items():
     if isinstance(value, ml_collections.ConfigDict):

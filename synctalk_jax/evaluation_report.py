@@ -1,15 +1,15 @@
 """What an evaluation leaves behind: numbers, a page, a film."""
 
 import json
-import os
 from pathlib import Path
 
-import cv2
 import matplotlib
 import numpy as np
 
 import synctalk_jax
 from input_pipeline import page
+from input_pipeline.atomic_file import replacing
+from input_pipeline.schema import encode_png
 from synctalk_jax.evaluation import Comparison, Result, Score, to_json
 from synctalk_jax.run_folder import Run
 
@@ -50,8 +50,7 @@ class ContactSheet:
 
   def save(self, path: Path) -> None:
     """Writes the sheet as PNG."""
-    sheet = np.hstack(self._columns)
-    cv2.imwrite(str(path), np.ascontiguousarray(sheet[..., ::-1]))
+    path.write_bytes(encode_png(np.hstack(self._columns)))
 
 
 def side_by_side(item: Comparison) -> np.ndarray:
@@ -82,9 +81,8 @@ def write(
     **json.loads(to_json(result)),
   }
   _save_opening(folder / _OPENING_FILE, result, fps)
-  temporary = folder / f".{METRICS_FILE}"
-  temporary.write_text(json.dumps(facts, indent=2) + "\n")
-  os.replace(temporary, folder / METRICS_FILE)
+  with replacing(folder / METRICS_FILE) as temporary:
+    temporary.write_text(json.dumps(facts, indent=2) + "\n")
   page.write_page(_page(run, step, clip, result), folder / PAGE_FILE)
 
 

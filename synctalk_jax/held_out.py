@@ -1,17 +1,17 @@
 """A look at frames that training never sees, while it runs."""
 
-import os
 from pathlib import Path
 from typing import Any
 
-import cv2
 import jax
 import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
+from input_pipeline.atomic_file import replacing
 from input_pipeline.dataset import RecordSource
-from input_pipeline.manifest import Manifest
+from input_pipeline.manifest import Manifest, load_index
+from input_pipeline.schema import encode_png
 from synctalk_jax import network, sharding
 from synctalk_jax.losses import pixel_loss, target_of
 from synctalk_jax.masking import network_input
@@ -79,18 +79,16 @@ class HeldOut:
       [np.concatenate(list(row[:_NUM_PICTURES]), axis=1) for row in rows]
     )
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".part.png")
-    picture = np.ascontiguousarray(sheet.round().astype(np.uint8)[..., ::-1])
-    cv2.imwrite(str(temporary), picture)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+      temporary.write_bytes(encode_png(sheet.round().astype(np.uint8)))
 
   def _run(self, variables, batch):
     return self._evaluate(variables, sharding.to_devices(batch, self._mesh))
 
 
 def has_frames(manifest: Manifest) -> bool:
-  """Whether a tail of the footage was held out at all."""
-  return manifest.num_records("eval") > 0
+  """Whether the held-out tail of the footage shows the face at all."""
+  return bool(load_index(manifest, "eval").valid.any())
 
 
 def _make_evaluate(model, train):

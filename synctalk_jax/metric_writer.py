@@ -1,9 +1,10 @@
 """Metrics as lines of JSON."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from input_pipeline.atomic_file import replacing
 
 
 class MetricWriter:
@@ -24,9 +25,8 @@ class MetricWriter:
         except ValueError:
           # The line being written when the process was killed.
           continue
-    temporary = path.with_suffix(".part")
-    temporary.write_text("".join(kept))
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+      temporary.write_text("".join(kept))
     self._file = path.open("a")
 
   def write(self, step: int, metrics: dict[str, Any]) -> None:

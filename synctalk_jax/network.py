@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from synctalk_jax.audio.ave import AveEncoder
-from synctalk_jax.audio.windows import gather_rows, window_shape
-from synctalk_jax.masking import network_input
+from synctalk_jax.audio.windows import window_shape
+from synctalk_jax.masking import kept_share, network_input
 from synctalk_jax.models.unet import BORDER, UNet, level_sizes
 
 MODELS = ("unet",)
@@ -73,18 +73,38 @@ class TalkingFace(nn.Module):
       train: whether BatchNorm uses the batch's own statistics.
 
     Returns:
-      [B, S - 8, S - 8, 3] float32 in [0, 1], RGB.
+      [B, S - 8, S - 8, 3] float32 in [0, 1], RGB: the masked part drawn, the
+      rest as it was filmed.
     """
     rows = gather_rows(audio, audio_starts, self.row_length)
     batch, num_rows = rows.shape[:2]
     features = AveEncoder(self.audio_width, self.dtype, name="ave")(
       rows.reshape(batch * num_rows, *rows.shape[2:]), train=train
     )
-    return UNet(self.width, self.dtype, name="unet")(
-      network_input(crop),
-      features.reshape(batch, num_rows, -1),
-      train=train,
+    image = network_input(crop)
+    drawn = UNet(self.width, self.dtype, name="unet")(
+      image, features.reshape(batch, num_rows, -1), train=train
     )
+    inner = slice(BORDER, -BORDER)
+    kept = kept_share(crop.shape[1])[inner, inner]
+    return drawn + kept * (image[:, inner, inner, :3] - drawn)
+
+
+def gather_rows(
+  window: jax.Array, starts: jax.Array, row_length: int
+) -> jax.Array:
+  """Spreads slices into the rows that an encoder reads.
+
+  Args:
+    window: [B, A, F] slices.
+    starts: [B, R] int32, in [0, A - row_length].
+    row_length: stream rows of a feature row.
+
+  Returns:
+    [B, R, row_length, F], the dtype of `window`.
+  """
+  indices = starts[:, :, None] + jnp.arange(row_length)
+  return jax.vmap(lambda rows, index: rows[index])(window, indices)
 
 
 def build(spec: NetworkSpec, dtype: Any = jnp.float32) -> TalkingFace:

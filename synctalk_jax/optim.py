@@ -35,10 +35,13 @@ def make_optimizer(
   train: ml_collections.ConfigDict,
 ) -> optax.GradientTransformation:
   """Adam (Kingma and Ba, 2015) behind an optional limit of the norm."""
-  adam = optax.adam(make_schedule(train))
-  if not train.grad_clip:
-    return adam
-  return optax.chain(optax.clip_by_global_norm(train.grad_clip), adam)
+  # A limit or none, the state has one structure: a run may go on with another.
+  limit = (
+    optax.clip_by_global_norm(train.grad_clip)
+    if train.grad_clip
+    else optax.identity()
+  )
+  return optax.chain(limit, optax.adam(make_schedule(train)))
 
 
 def update_average(ema: Any, new: Any, decay: float, step: jax.Array) -> Any:

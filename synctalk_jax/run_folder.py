@@ -15,6 +15,7 @@ from typing import Any
 import ml_collections
 
 import synctalk_jax
+from input_pipeline.atomic_file import replacing
 from input_pipeline.errors import InputError
 from input_pipeline.manifest import Manifest
 from synctalk_jax.config import flatten
@@ -204,7 +205,5 @@ def _write(run: Run) -> None:
     "config": run.config,
     "data": run.data,
   }
-  path = run.folder / _FILE_NAME
-  temporary = path.with_suffix(".part")
-  temporary.write_text(json.dumps(fields, indent=2) + "\n")
-  os.replace(temporary, path)
+  with replacing(run.folder / _FILE_NAME) as temporary:
+    temporary.write_text(json.dumps(fields, indent=2) + "\n")

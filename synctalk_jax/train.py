@@ -20,7 +20,6 @@ exit codes: 0 trained; 2 bad input, one line says what; 3 the loss became NaN;
 130 interrupted.
 """
 
-import difflib
 import sys
 from pathlib import Path
 
@@ -28,7 +27,6 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from configs import default
 from input_pipeline.errors import InputError, run_command
 from synctalk_jax import config as config_lib
 from synctalk_jax import runtime, trainer
@@ -67,49 +65,43 @@ def _run(argv: list[str]) -> int:
 def _parse(argv: list[str]) -> tuple[ml_collections.ConfigDict, Path]:
   values = flags.FlagValues()
   config_flag = config_flags.DEFINE_config_file(
-    "config", None, "recipe", lock_config=True, flag_values=values
+    "config",
+    None,
+    "recipe",
+    lock_config=True,
+    flag_values=values,
+    sys_argv=argv,
   )
   workdir_flag = flags.DEFINE_string(
     "workdir", None, "folder of the run", flag_values=values
   )
-  _check_keys(argv)
+  config_lib.check_keys(
+    argument.removeprefix("--config.").partition("=")[0]
+    for argument in argv
+    if argument.startswith("--config.")
+  )
+  recipe = _given_recipe(argv)
+  if recipe is None:
+    raise InputError(f"no recipe given; pass --config {_DEFAULT_RECIPE}")
+  if not Path(recipe).is_file():
+    raise InputError(f"no config file {recipe}; try --config {_DEFAULT_RECIPE}")
   try:
     rest = values(argv)
-  except FileNotFoundError as error:
+  except (ImportError, SyntaxError) as error:
     raise InputError(
-      f"no config file {error.filename or error}; try --config "
-      f"{_DEFAULT_RECIPE}"
+      f"cannot load the recipe {recipe} ({error}); expected a Python file with "
+      f"get_config(), such as {_DEFAULT_RECIPE}"
     ) from error
   except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as e:
-    raise InputError(f"{str(e).strip(chr(34))} (--help lists every key)") from e
+    # Of an error inside a recipe the message is a whole traceback: its last
+    # line is the reason.
+    reason = str(e).strip(chr(34)).splitlines()[-1]
+    raise InputError(f"{reason} (--help lists every key)") from e
   if len(rest) > 1:
     raise InputError(f"unexpected argument {rest[1]!r}; --help shows the usage")
-  if config_flag.value is None:
-    raise InputError(f"no recipe given; pass --config {_DEFAULT_RECIPE}")
   if not workdir_flag.value:
     raise InputError("no folder for the run given; pass --workdir W")
-  try:
-    config_flag.value.lock()
-  except OSError as error:
-    # A recipe that cannot be loaded is reported at its first use.
-    raise InputError(
-      f"cannot load the recipe {_given_recipe(argv)}; expected a Python file "
-      f"with get_config(), such as {_DEFAULT_RECIPE}"
-    ) from error
   return config_flag.value, Path(workdir_flag.value)
-
-
-def _check_keys(argv: list[str]) -> None:
-  """Refuses an override of a key that does not exist, with the nearest."""
-  known = list(config_lib.flatten(default.get_config()))
-  for argument in argv:
-    key = argument.partition("=")[0].removeprefix("--config.")
-    if argument.startswith("--config.") and key not in known:
-      nearest = difflib.get_close_matches(key, known, 1, 0.0)[0]
-      raise InputError(
-        f"no config key {key!r}; the nearest is --config.{nearest}, --help "
-        "lists all"
-      )
 
 
 def _given_recipe(argv: list[str]) -> str | None:

@@ -1,6 +1,7 @@
 """The training run: build, restore, repeat the step, save."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,18 @@ def fit(config: ml_collections.ConfigDict, workdir: Path) -> run_folder.Run:
       jax.process_count(),
     )
   )
-  run = run_folder.open_for_training(workdir, config, manifest)
-  model = network.build(run.spec, config_lib.compute_dtype(config.model.dtype))
+  spec = run_folder.network_spec(config, manifest)
+  model = network.build(spec, config_lib.compute_dtype(config.model.dtype))
   mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
+  observer = None
+  if held_out.has_frames(manifest):
+    observer = held_out.HeldOut(model, manifest, config.train, mesh)
+  # All data are checked before the folder is made.
+  run = run_folder.open_for_training(workdir, config, manifest)
   tx = optim.make_optimizer(config.train)
 
   def init() -> train_state.TrainState:
-    return train_state.create(run.spec, tx, config.seed)
+    return train_state.create(spec, tx, config.seed)
 
   abstract = jax.eval_shape(init)
   shardings = sharding.state_shardings(abstract, mesh)
@@ -71,13 +77,10 @@ def fit(config: ml_collections.ConfigDict, workdir: Path) -> run_folder.Run:
     donate_argnums=0,
     out_shardings=(shardings, sharding.replicated(mesh)),
   )
-  observer = None
-  if held_out.has_frames(manifest):
-    observer = held_out.HeldOut(model, manifest, config.train, mesh)
   with Checkpoints(run, config.train.keep_checkpoints) as checkpoints:
     state = checkpoints.restore(_with_shardings(abstract, shardings), data)
     if state is None:
-      state = jax.jit(init, out_shardings=shardings)()
+      state = _init_jit(init, shardings)()
     _announce(run, state, config, manifest)
     _loop(run, config.train, state, step_fn, data, mesh, checkpoints, observer)
   return run
@@ -116,6 +119,7 @@ def _loop(run, train, state, step_fn, data, mesh, checkpoints, observer):
       if jax.process_index() == 0:
         observer.save_picture(state.ema, run.samples / f"step_{step:07d}.png")
     if step % train.checkpoint_every == 0 or last:
+      _check_finite(step, metrics)
       checkpoints.save(state, data)
   bar.close()
   writer.close()
@@ -133,6 +137,14 @@ def _check_finite(step: int, metrics: dict[str, jax.Array]) -> None:
       "--config.train.grad_clip and run again: it goes on from the last "
       "checkpoint"
     )
+
+
+def _init_jit(init: Callable[[], Any], shardings: Any) -> Callable[[], Any]:
+  options = None
+  if jax.default_backend() == "cpu":
+    # It runs once, and would take half a minute to optimize.
+    options = {"xla_backend_optimization_level": 0}
+  return jax.jit(init, out_shardings=shardings, compiler_options=options)
 
 
 def _with_shardings(abstract: Any, shardings: Any) -> Any:

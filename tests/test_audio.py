@@ -9,6 +9,7 @@ import scipy.signal
 
 from synctalk_jax.audio import features, mel, windows
 from synctalk_jax.audio.ave import AveEncoder
+from synctalk_jax.network import gather_rows
 
 
 def _speech_like(seconds: float, seed: int = 0) -> np.ndarray:
@@ -69,9 +70,7 @@ def test_rows_start_on_the_integer_grid(fps):
   stream = np.arange(2_000, dtype=np.float32)[:, None].repeat(80, 1)
   for frame in (100, 101, 102, 103, 104):
     window, starts = windows.frame_window(stream, frame, 400, spec)
-    rows = np.asarray(
-      windows.gather_rows(window[None], starts[None], 16)[0, :, 0, 0]
-    )
+    rows = np.asarray(gather_rows(window[None], starts[None], 16)[0, :, 0, 0])
     expected = [80 * (frame + k) // fps - 6 for k in range(-8, 8)]
     np.testing.assert_array_equal(rows, expected)
 
@@ -83,7 +82,7 @@ def test_a_row_is_centred_on_its_frame():
   errors = []
   for frame in range(100, 110):
     window, starts = windows.frame_window(stream, frame, 400, spec)
-    row = windows.gather_rows(window[None], starts[None], 16)[0, 8]
+    row = gather_rows(window[None], starts[None], 16)[0, 8]
     errors.append(float(row.mean()) - (frame + 0.5) / 25)
   assert abs(np.mean(errors)) < 0.007
 
@@ -95,7 +94,7 @@ def test_ends_repeat_the_first_and_last_row():
 
   def rows(frame):
     window, starts = windows.frame_window(stream, frame, 25, spec)
-    return np.asarray(windows.gather_rows(window[None], starts[None], 16)[0])
+    return np.asarray(gather_rows(window[None], starts[None], 16)[0])
 
   first, last = rows(0), rows(24)
   for k in range(8):

@@ -40,9 +40,9 @@ def test_crop_is_lossless_rgb():
   crop = np.zeros((40, 40, 3), np.uint8)
   crop[..., 0] = np.arange(40)
   crop[..., 2] = 200
-  png = schema.encode_crop(crop)
+  png = schema.encode_png(crop)
   assert png[:4] == b"\x89PNG"
-  np.testing.assert_array_equal(schema.decode_crop(png), crop)
+  np.testing.assert_array_equal(schema.decode_png(png), crop)
 
 
 @pytest.mark.parametrize("data", [b"", b"no record", b"\x0a\x00"])

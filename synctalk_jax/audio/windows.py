@@ -8,8 +8,6 @@ its feature rows, where in the slice the row starts: 16 overlapping rows of
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 
@@ -54,20 +52,3 @@ def frame_window(
   starts = rows * spec["stream_rate"] // spec["fps"] + spec["row_offset"]
   indices = np.clip(starts[0] + np.arange(length), 0, len(stream) - 1)
   return stream[indices], (starts - starts[0]).astype(np.int32)
-
-
-def gather_rows(
-  window: jax.Array, starts: jax.Array, row_length: int
-) -> jax.Array:
-  """Spreads slices into the rows that an encoder reads.
-
-  Args:
-    window: [B, A, F] slices.
-    starts: [B, R] int32, in [0, A - row_length].
-    row_length: stream rows of a feature row.
-
-  Returns:
-    [B, R, row_length, F], the dtype of `window`.
-  """
-  indices = starts[:, :, None] + jnp.arange(row_length)
-  return jax.vmap(lambda rows, index: rows[index])(window, indices)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from synctalk_jax.models.audio_branch import AudioBranch
-from synctalk_jax.models.blocks import ConvBlock, UpBlock
+from synctalk_jax.models.blocks import ConvBlock, UpBlock, max_pool
 
 # Pixels at each side of the crop that are not drawn but kept for blending.
 BORDER = 4
@@ -37,8 +37,9 @@ def level_sizes(crop_size: int) -> tuple[int, ...]:
     sizes.append(sizes[-1] // 2)
   if sizes[-1] != _BOTTLENECK or len(sizes) < 3:
     raise ValueError(
-      f"crop size {crop_size} halves to {sizes[-1]}, not to {_BOTTLENECK}; "
-      "choose one of 80-95, 160-191, 320-383 or 640-767, such as 328 or 168"
+      f"crop size {crop_size} does not halve to {_BOTTLENECK} in two or more "
+      "steps; choose one of 80-95, 160-191, 320-383 or 640-767, such as 328 or "
+      "168"
     )
   return tuple(sizes)
 
@@ -79,7 +80,7 @@ class UNet(nn.Module):
     skips = []
     for level, features in enumerate(channels):
       if level:
-        x = nn.max_pool(x, (2, 2), (2, 2))
+        x = max_pool(x)
       x = self._double_conv(features, x, train)
       skips.append(x)
     x = self._fuse(skips.pop(), audio, train)
