@@ -90,7 +90,8 @@ def build_parser() -> argparse.ArgumentParser:
     type=int,
     default=328,
     metavar="PIXELS",
-    help="side of the crops, as config.data.crop_size (default 328)",
+    help="side of the crops, as config.data.crop_size: 328 for a GPU, 168 for "
+    "a CPU (default %(default)s)",
   )
   add(
     "--landmarker",
@@ -182,7 +183,7 @@ def summary(manifest: "Manifest", seconds: float) -> str:
       f"{manifest.num_records('eval')} held out",
       f"footage checks: {checks}",
       f"look at:  {manifest.folder / REPORT_NAME}",
-      f"then run: {next_command(manifest.folder)}",
+      f"then run: {next_command(manifest)}",
     ]
   )
 

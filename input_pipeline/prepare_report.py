@@ -53,12 +53,20 @@ _STYLE = {
 }
 
 
-def next_command(folder: Path) -> str:
+# Of configs/ave.py.
+_RECIPE_CROP_SIZE = 328
+
+
+def next_command(manifest: Manifest) -> str:
   """What to type after `prepare`."""
-  return (
+  command = (
     "python -m synctalk_jax.train --config configs/ave.py --workdir WORK "
-    f"--config.data.path={shlex.quote(str(folder))}"
+    f"--config.data.path={shlex.quote(str(manifest.folder))}"
   )
+  size = manifest.shapes.crop_size
+  if size == _RECIPE_CROP_SIZE:
+    return command
+  return f"{command} --config.data.crop_size={size}"
 
 
 def write_report(manifest: Manifest) -> None:
@@ -144,7 +152,7 @@ def _summary(manifest: Manifest) -> Section:
     "are left out, so that nothing heard in training is asked for in the test."
   )
   return Section(
-    "What was made", [facts, text, Command(next_command(manifest.folder))]
+    "What was made", [facts, text, Command(next_command(manifest))]
   )
 
 
