@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from input_pipeline.landmarks import open_landmarker, track_faces
 from input_pipeline.video import FrameReader, index_video
 from synctalk_jax import metrics, mouth
 from synctalk_jax.evaluation_report import METRICS_FILE, PAGE_FILE
+from synctalk_jax.saved_model_client import METADATA_PATH
 
 _DESCRIPTION = """\
 Makes a talking face from nothing, in about ten minutes on two CPU cores.
@@ -95,14 +97,17 @@ def _run(args: argparse.Namespace) -> int:
     f"--out={out / 'evaluation'}",
     f"--truth={speaker.folder / 'truth.npz'}",
   )
-  _step(
-    "exporting it, and calling it without jax",
-    "synctalk_jax.export",
-    f"--workdir={out / 'run'}",
-    f"--out={out / 'saved_model'}",
-  )
+  scores = json.loads((out / "evaluation" / METRICS_FILE).read_text())
+  if _newest_export(out, scores["step"]) is None:
+    _step(
+      "exporting it, and calling it without jax",
+      "synctalk_jax.export",
+      f"--workdir={out / 'run'}",
+      f"--out={out / 'saved_model'}",
+    )
   rendered = _measure_film(talking, speaker, model)
-  _summarise(out, talking, rendered, time.monotonic() - started)
+  _announce(f"done in {(time.monotonic() - started) / 60:.1f} minutes")
+  _summarise(out, talking, scores, rendered)
   return 0
 
 
@@ -153,18 +158,26 @@ def _measure_film(
   )
 
 
+def _newest_export(out: Path, step: int) -> Path | None:
+  """The SavedModel of a training step, if there is one."""
+  for path in (out / "saved_model").glob(f"*/{METADATA_PATH}"):
+    if json.loads(path.read_text())["step"] == step:
+      return path.parents[1]
+  return None
+
+
 def _summarise(
-  out: Path, talking: Path, rendered: tuple[float, int], seconds: float
+  out: Path,
+  talking: Path,
+  scores: dict[str, Any],
+  rendered: tuple[float, int],
 ) -> None:
-  evaluation = out / "evaluation"
-  scores = json.loads((evaluation / METRICS_FILE).read_text())
   drawn, template = scores["drawn"], scores["template"]
-  _announce(f"done in {seconds / 60:.1f} minutes")
   print(
     f"talking face   {talking}\n"
-    f"report         {evaluation / PAGE_FILE}\n"
+    f"report         {out / 'evaluation' / PAGE_FILE}\n"
     f"footage check  {out / 'data' / 'report.html'}\n"
-    f"SavedModel     {out / 'saved_model'}\n\n"
+    f"SavedModel     {_newest_export(out, scores['step'])}\n\n"
     "mouth opening against the known truth, on sentences never learned from:\n"
     f"  talking face   correlation {rendered[0]:.3f}, lag {rendered[1]:+d} "
     "frames\n"
