@@ -1,5 +1,6 @@
 """The training run: build, restore, repeat the step, save."""
 
+import contextlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -93,36 +94,37 @@ def _loop(run, train, state, step_fn, data, mesh, checkpoints, observer):
   state has learned from, so that going on draws the very next one.
   """
   start = int(state.step)
-  writer = MetricWriter(run.metrics, start)
-  bar = tqdm(
-    total=train.steps, initial=start, desc="train", unit="step", smoothing=0.1
-  )
-  pending = None
-  for step in range(start + 1, train.steps + 1):
-    batch = sharding.to_devices(next(data), mesh)
-    state, metrics = step_fn(state, batch)
-    if pending is not None:
-      # One step behind, so that the device never waits for the host.
-      _check_finite(*pending)
-    pending = (step, metrics)
-    bar.update()
-    last = step == train.steps
-    if step % train.log_every == 0 or last:
-      rate = _samples_per_second(bar, train.batch_size)
-      _check_finite(step, metrics)
-      writer.write(step, {**metrics, "samples_per_second": rate})
-      bar.set_postfix_str(
-        f"loss {float(metrics['loss']):.4f}, {rate:.1f} samples/s"
-      )
-    if observer is not None and (step % train.eval_every == 0 or last):
-      writer.write(step, observer.metrics(state.ema))
-      if jax.process_index() == 0:
-        observer.save_picture(state.ema, run.samples / f"step_{step:07d}.png")
-    if step % train.checkpoint_every == 0 or last:
-      _check_finite(step, metrics)
-      checkpoints.save(state, data)
-  bar.close()
-  writer.close()
+  # Closed before an error is reported: its line comes below the bar.
+  with (
+    contextlib.closing(MetricWriter(run.metrics, start)) as writer,
+    tqdm(
+      total=train.steps, initial=start, desc="train", unit="step", smoothing=0.1
+    ) as bar,
+  ):
+    pending = None
+    for step in range(start + 1, train.steps + 1):
+      batch = sharding.to_devices(next(data), mesh)
+      state, metrics = step_fn(state, batch)
+      if pending is not None:
+        # One step behind, so that the device never waits for the host.
+        _check_finite(*pending)
+      pending = (step, metrics)
+      bar.update()
+      last = step == train.steps
+      if step % train.log_every == 0 or last:
+        rate = _samples_per_second(bar, train.batch_size)
+        _check_finite(step, metrics)
+        writer.write(step, {**metrics, "samples_per_second": rate})
+        bar.set_postfix_str(
+          f"loss {float(metrics['loss']):.4f}, {rate:.1f} samples/s"
+        )
+      if observer is not None and (step % train.eval_every == 0 or last):
+        writer.write(step, observer.metrics(state.ema))
+        if jax.process_index() == 0:
+          observer.save_picture(state.ema, run.samples / f"step_{step:07d}.png")
+      if step % train.checkpoint_every == 0 or last:
+        _check_finite(step, metrics)
+        checkpoints.save(state, data)
 
 
 def _samples_per_second(bar: tqdm, batch_size: int) -> float:

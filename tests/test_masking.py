@@ -1,0 +1,90 @@
+"""What the network can see of a crop, and what it cannot."""
+
+import jax
+import numpy as np
+import pytest
+
+from synctalk_jax.masking import (
+  kept_share,
+  lower_face_rows,
+  network_input,
+  visibility,
+)
+
+
+def _crops(size, seed=0):
+  rng = np.random.default_rng(seed)
+  return rng.integers(1, 256, (2, size, size, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("size", "rim"), [(328, 9), (168, 5), (88, 2)])
+def test_masked_rectangles(size, rim):
+  crop = _crops(size)
+  seen = np.asarray(network_input(crop))
+  assert (seen.shape, seen.dtype) == ((2, size, size, 6), np.float32)
+  filmed = crop.astype(np.float64) / 255
+  top, bottom = lower_face_rows(size)
+  for channels, rows in (
+    (seen[..., :3], (top, bottom)),
+    (seen[..., 3:], (rim, -rim)),
+  ):
+    inside = np.zeros((size, size), bool)
+    inside[rows[0] : rows[1], rim:-rim] = True
+    assert not channels[:, inside].any()
+    np.testing.assert_allclose(
+      channels[:, ~inside], filmed[:, ~inside], rtol=1e-6
+    )
+    assert (channels[:, ~inside] > 0).all()
+
+
+@pytest.mark.parametrize("size", [328, 168, 88])
+def test_the_lower_face_cannot_influence_the_network(size):
+  """Whatever is filmed there, the input is the same to the bit."""
+  transform = jax.jit(network_input)
+  crop, other = _crops(size), _crops(size)
+  top, bottom = lower_face_rows(size)
+  rim = round(9 * size / 328)
+  other[:, top:bottom, rim:-rim] = _crops(size, seed=1)[:, top:bottom, rim:-rim]
+  assert (crop != other).any()
+  np.testing.assert_array_equal(transform(crop), transform(other))
+  other[:, top - 1, rim] ^= 255
+  assert (transform(crop) != transform(other)).any()
+
+
+def test_jit_and_eager_mask_alike():
+  crop = _crops(88)
+  np.testing.assert_allclose(
+    jax.jit(network_input)(crop), network_input(crop), rtol=1e-6
+  )
+
+
+def test_nothing_that_moves_with_the_jaw_is_seen():
+  """Mesh points in crops of six filmed people, in shares of the side."""
+  extremes = {
+    "chin": (0.349, 0.609, 0.642, 0.761),
+    "lips": (0.177, 0.252, 0.788, 0.590),
+    "jaw corners": (0.064, 0.325, 0.971, 0.584),
+  }
+  keep = visibility(328)[..., 0]
+  for left, top, right, bottom in extremes.values():
+    rows = slice(round(328 * top), round(328 * bottom))
+    assert not keep[rows, round(328 * left) : round(328 * right)].any()
+  # The nose tip, which does not move, tells where the head is.
+  assert keep[round(328 * 0.09), 164] == 1
+
+
+@pytest.mark.parametrize("size", [328, 168, 88])
+def test_the_answer_keeps_what_is_seen_and_draws_what_is_not(size):
+  kept = kept_share(size)
+  hidden = visibility(size)[..., 0] == 0
+  assert (kept.shape, kept.dtype) == ((size, size, 1), np.float32)
+  assert not kept[hidden].any()
+  assert ((kept >= 0) & (kept <= 1)).all()
+  top, bottom = lower_face_rows(size)
+  fade = -(-5 * size // 328)
+  assert (kept[: top - fade] == 1).all()
+  assert (kept[bottom + fade :] == 1).all()
+  column = kept[: top + 1, size // 2, 0]
+  assert (np.diff(column) <= 0).all()
+  # No edge: about half way through the fade, half is filmed.
+  assert 0 < kept[top - 2, size // 2, 0] < 1 or size == 88
