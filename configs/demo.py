@@ -18,12 +18,12 @@ def get_config() -> ml_collections.ConfigDict:
   config.data.crop_size = 168
   config.audio.width = 16
   config.model.width = 16
-  config.train.steps = 800
+  config.train.steps = 850
   # Small batches: in minutes, many steps count for more than smooth ones.
   config.train.batch_size = 4
   config.train.warmup_steps = 20
   config.train.ema_decay = 0.98
   config.train.log_every = 20
-  config.train.eval_every = 200
-  config.train.checkpoint_every = 200
+  config.train.eval_every = 250
+  config.train.checkpoint_every = 250
   return config

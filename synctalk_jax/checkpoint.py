@@ -4,7 +4,6 @@ from typing import Any
 
 import grain
 import jax
-import jax.numpy as jnp
 from orbax.checkpoint import v1 as ocp
 
 from input_pipeline.errors import InputError
@@ -99,18 +98,11 @@ def restore_for_inference(run: Run) -> tuple[int, Any]:
 
 def abstract_variables(spec: network.NetworkSpec) -> Any:
   """Shapes, dtypes and single-device shardings of a network's variables."""
-  model = network.build(spec)
   sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-
-  def init() -> Any:
-    inputs = [
-      jnp.zeros(x.shape, x.dtype) for x in network.example_inputs(spec, 1)
-    ]
-    return model.init(jax.random.key(0), *inputs)
 
   return jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-    dict(jax.eval_shape(init)),
+    jax.eval_shape(lambda: network.init_variables(spec, 0)),
   )
 
 

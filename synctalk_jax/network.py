@@ -86,7 +86,7 @@ class TalkingFace(nn.Module):
       image, features.reshape(batch, num_rows, -1), train=train
     )
     inner = slice(BORDER, -BORDER)
-    kept = kept_share(crop.shape[1])[inner, inner]
+    kept = kept_share(crop.shape[1])[inner]
     return drawn + kept * (image[:, inner, inner, :3] - drawn)
 
 
@@ -124,6 +124,21 @@ def build(spec: NetworkSpec, dtype: Any = jnp.float32) -> TalkingFace:
   return TalkingFace(
     spec.width, spec.audio_width, spec.audio["row_length"], dtype
   )
+
+
+def init_variables(spec: NetworkSpec, seed: int) -> dict[str, Any]:
+  """Draws a network's variables; traceable.
+
+  Args:
+    spec: sizes and audio.
+    seed: of the random weights.
+
+  Returns:
+    {"params": ..., "batch_stats": ...}, float32.
+  """
+  inputs = [jnp.zeros(x.shape, x.dtype) for x in example_inputs(spec, 1)]
+  variables = build(spec).init(jax.random.key(seed), *inputs, train=True)
+  return {name: variables[name] for name in ("params", "batch_stats")}
 
 
 def face_size(spec: NetworkSpec) -> int:

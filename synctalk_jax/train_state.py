@@ -34,17 +34,12 @@ def create(
   spec: network.NetworkSpec, tx: optax.GradientTransformation, seed: int
 ) -> TrainState:
   """Draws the initial state; traceable, so that it can be made sharded."""
-  inputs = [
-    jnp.zeros(x.shape, x.dtype) for x in network.example_inputs(spec, 1)
-  ]
-  variables = network.build(spec).init(
-    jax.random.key(seed), *inputs, train=True
-  )
+  variables = network.init_variables(spec, seed)
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=variables["params"],
     batch_stats=variables["batch_stats"],
     opt_state=tx.init(variables["params"]),
     # A copy: donated buffers may not appear twice.
-    ema=jax.tree.map(jnp.copy, dict(variables)),
+    ema=jax.tree.map(jnp.copy, variables),
   )
