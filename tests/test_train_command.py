@@ -14,10 +14,6 @@ from synctalk_jax import config as config_lib
 from synctalk_jax import train
 
 # ml_collections loads recipes that way.
-pytestmark = pytest.mark.filterwarnings(
-  "ignore:the load_module:DeprecationWarning"
-)
-
 _RECIPE = Path(__file__).resolve().parents[1] / "configs" / "ave.py"
 
 

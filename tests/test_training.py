@@ -222,7 +222,6 @@ def _cheap_step(bad_step):
   return make
 
 
-@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 @pytest.mark.parametrize("log_every", [1, 1_000])
 def test_a_diverged_run_stops_names_the_step_and_saves_nothing_of_it(
   data, tmp_path, capsys, monkeypatch, log_every
