@@ -147,7 +147,7 @@ def test_metadata_tell_what_a_client_must_know(run, metadata):
     "model": "unet",
     "width": 4,
     "crop_size": 88,
-    "audio_width": 8,
+    "audio_width": run.spec.audio_width,
     "border": 4,
   }
   assert metadata["audio"] == features.audio_spec("ave", 25)

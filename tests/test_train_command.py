@@ -13,7 +13,6 @@ from input_pipeline import schema
 from synctalk_jax import config as config_lib
 from synctalk_jax import train
 
-# ml_collections loads recipes that way.
 _RECIPE = Path(__file__).resolve().parents[1] / "configs" / "ave.py"
 
 
