@@ -14,8 +14,16 @@ import numpy as np
 import pytest
 
 from input_pipeline import dataset, manifest, prepare
+from input_pipeline.landmarks import open_landmarker
 from input_pipeline.video import FrameReader, index_video
-from synctalk_jax import evaluate, infer, renderer, run_folder, train
+from synctalk_jax import (
+  evaluate,
+  evaluation,
+  infer,
+  renderer,
+  run_folder,
+  train,
+)
 from synctalk_jax.predictor import Predictor
 
 pytest.importorskip("skimage", reason="the demo speaker's portrait")
@@ -157,7 +165,7 @@ def test_evaluation_measures_against_the_known_truth(
   assert facts["schema_version"] == 1
   assert facts["truth"] == "truth.npz"
   assert facts["frames"]["count"] == held_out
-  assert facts["drawn"]["ssim"] > 0.5
+  assert 0 < facts["drawn"]["ssim"] < 1
   assert -1 <= facts["drawn"]["opening_correlation"] <= 1
   # The template's mouth is another sentence's.
   assert facts["template"]["mouth_error"] > 0
@@ -168,6 +176,39 @@ def test_evaluation_measures_against_the_known_truth(
     assert file in page
     assert (out / file).stat().st_size > 0
   assert {path.name for path in tmp_path.iterdir()} == {"evaluation"}
+
+
+class _PerfectNetwork:
+  """Draws exactly what was filmed."""
+
+  batch_size = 8
+  face_size = CROP - 8
+
+  def draw(self, crop, audio, audio_starts):
+    return crop[:, 4:-4, 4:-4]
+
+
+def test_a_perfect_network_scores_perfectly(
+  data, workdir, speaker, landmark_model
+):
+  run = run_folder.load(workdir)
+  track = manifest.load_clip(manifest.load(data))
+  frames = evaluation.held_out_frames(track)
+  with open_landmarker("litert", landmark_model) as landmarker:
+    result = evaluation.evaluate(
+      evaluation.compare(_PerfectNetwork(), run, track, frames),
+      run,
+      track,
+      landmarker,
+      speaker.folder / "truth.npz",
+      lambda comparison: None,
+    )
+  assert result.drawn.mouth_error == 0
+  assert result.drawn.ssim == pytest.approx(1)
+  assert result.drawn.opening_correlation > 0.9
+  assert result.drawn.opening_lag_frames == 0
+  assert result.template.opening_correlation < 0.9
+  assert result.template.mouth_error > 1
 
 
 def _infer_error(capsys, **changes) -> str:
