@@ -1,9 +1,9 @@
 """Held-out frames, drawn and compared with what was filmed."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -242,20 +242,18 @@ def load_opening(path: Path, track: ClipTrack) -> np.ndarray:
   return opening
 
 
-def to_json(result: Result) -> str:
-  """The scores as JSON text."""
-  return json.dumps(
-    {
-      "frames": {
-        "first": int(result.frames[0]),
-        "last": int(result.frames[-1]),
-        "count": len(result.frames),
-      },
-      "truth": result.truth,
-      "drawn": dataclasses.asdict(result.drawn),
-      "template": dataclasses.asdict(result.template),
-    }
-  )
+def to_facts(result: Result) -> dict[str, Any]:
+  """The scores in JSON types."""
+  return {
+    "frames": {
+      "first": int(result.frames[0]),
+      "last": int(result.frames[-1]),
+      "count": len(result.frames),
+    },
+    "truth": result.truth,
+    "drawn": dataclasses.asdict(result.drawn),
+    "template": dataclasses.asdict(result.template),
+  }
 
 
 def _inner(crop: np.ndarray) -> np.ndarray:

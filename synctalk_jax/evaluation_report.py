@@ -10,7 +10,7 @@ import synctalk_jax
 from input_pipeline import page
 from input_pipeline.atomic_file import replacing
 from input_pipeline.schema import encode_png
-from synctalk_jax.evaluation import Comparison, Result, Score, to_json
+from synctalk_jax.evaluation import Comparison, Result, Score, to_facts
 from synctalk_jax.run_folder import Run
 
 matplotlib.use("Agg")
@@ -78,7 +78,7 @@ def write(
     "step": step,
     "clip": clip,
     "fps": fps,
-    **json.loads(to_json(result)),
+    **to_facts(result),
   }
   _save_opening(folder / _OPENING_FILE, result, fps)
   with replacing(folder / METRICS_FILE) as temporary:
